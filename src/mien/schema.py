@@ -235,6 +235,8 @@ class Clip:
     not_judged: str = ""
     # code of the language of the words, see `mien.media.languages`; empty if unknown
     language: str = ""
+    # index of the only channel of the sound in which the utterance is heard; None: the sound of the whole recording
+    channel: int | None = None
 
 
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:

@@ -90,7 +90,7 @@ def test_an_utterance_that_may_not_be_judged_says_why_in_every_output(tmp_path):
     analysis = examples.realistic()
     sigh = UtteranceAnalysis(0, 0.4, 1.5, "(sighs)", speaker="Ann", not_judged="a sound, not speech")
     analysis = replace(analysis, utterances=(sigh, *analysis.utterances[1:]))
-    assert cues(captions(analysis))[0][3] == ["[no prediction: a sound, not speech]", "(sighs)"]
+    assert cues(captions(analysis))[0][3] == ["[no prediction: a sound, not speech]", "<v Ann>(sighs)"]
     facts = to_json(analysis)["utterances"]
     assert (facts[0]["speaker"], facts[0]["not_judged"]) == ("Ann", "a sound, not speech")
     assert not {"speaker", "not_judged"} & set(facts[1])

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.media.channels import CHANNEL_NAMES
 from mien.media.container import probe
 from mien.media.languages import UNDETERMINED
 from mien.media.recognition import (
+    NO_SPEECH,
     Recognizer,
     Speech,
     SpeechSettings,
     load_recognizer,
+    main_language,
     recognize,
     separator_in,
 )
 from mien.media.segmentation import SegmentationSettings, fixed_clips, utterances
+from mien.media.sound import choose_sound
 from mien.media.subtitles import read_subtitles
 from mien.schema import Clip
 
 NO_AUDIO = "files without sound"
+CONVERSATION = (
+    "the two channels hold different speech: each is transcribed by itself, and its utterances have the speaker left "
+    "or right"
+)
 FIXED_CLIPS = "files cut into clips of one length because nobody speaks"
 
 
@@ -70,6 +79,9 @@ def clips_of(
     A file without audio or speech has no utterances; a message in the result's `notes` then gives the reason. If such a
     file has video, and `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
 
+    If the two channels of a file hold different speech, each channel is recognised by itself. Its utterances then have
+    a speaker and a channel, and those of one channel can overlap those of the other one.
+
     Args:
         path: Media file.
         subtitles: SubRip or WebVTT file. If it is None, speech recognition runs.
@@ -105,14 +117,52 @@ def clips_of(
         notes[NO_AUDIO] += 1
     else:
         recognizer = recognizer if recognizer is not None else load_recognizer(settings.speech)
-        speech = recognize(path, recognizer, notes=notes, on_progress=on_progress)
-        language, why_undetermined = speech.language, speech.why_undetermined
-        duration_s = max(duration_s, speech.duration_s)
-        clips = spoken_clips(speech, duration_s, settings.segmentation)
+        recognized = _recognized_clips(path, recognizer, duration_s, settings, on_progress)
+        clips, notes, duration_s = recognized.clips, recognized.notes, recognized.duration_s
+        language, why_undetermined = recognized.language, recognized.why_undetermined
     if not clips and facts.has_video and settings.silent_clip_s > 0:
         clips = fixed_clips(duration_s, settings.silent_clip_s)
         notes[FIXED_CLIPS] += 1
     return Clips(clips, duration_s, notes, language, why_undetermined)
+
+
+def _recognized_clips(
+    path: Path,
+    recognizer: Recognizer,
+    duration_s: float,
+    settings: MediaSettings,
+    on_progress: Callable[[float], None] | None,
+) -> Clips:
+    """Recognise the utterances of a file: of its whole sound, or of each of two channels with different speech."""
+    notes: Counter[str] = Counter()
+    if not choose_sound(path, recognizer.settings.audio_track).is_conversation:
+        speech = recognize(path, recognizer, notes=notes, on_progress=on_progress)
+        duration_s = max(duration_s, speech.duration_s)
+        clips = spoken_clips(speech, duration_s, settings.segmentation)
+        return Clips(clips, duration_s, notes, speech.language, speech.why_undetermined)
+    speeches = []
+    for channel in range(2):
+        progress = None if on_progress is None else partial(_report_half, on_progress, channel * duration_s)
+        speeches.append(recognize(path, recognizer, notes=notes, on_progress=progress, channel=channel))
+    duration_s = max(duration_s, *(speech.duration_s for speech in speeches))
+    clips = [
+        replace(clip, speaker=CHANNEL_NAMES[channel], channel=channel)
+        for channel, speech in enumerate(speeches)
+        for clip in spoken_clips(speech, duration_s, settings.segmentation)
+    ]
+    clips.sort(key=lambda clip: (clip.start_s, clip.channel))
+    del notes[NO_SPEECH]
+    notes[CONVERSATION if clips else NO_SPEECH] += 1
+    language = main_language([passage for speech in speeches for passage in speech.passages])
+    why_undetermined = next((speech.why_undetermined for speech in speeches if speech.why_undetermined), "")
+    return Clips(
+        [replace(clip, index=index) for index, clip in enumerate(clips)], duration_s, notes, language, why_undetermined
+    )
+
+
+def _report_half(report: Callable[[float], None], before_s: float, seconds: float) -> None:
+    """Report the progress in one channel of two, as seconds of the file. `before_s` were processed in the other one."""
+    report((before_s + seconds) / 2)
 
 
 def spoken_clips(speech: Speech, duration_s: float, settings: SegmentationSettings) -> list[Clip]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,12 +134,13 @@ def audio_chunks(
     chunk_s: float = CHUNK_S,
     notes: Counter[str] | None = None,
     track: int | None = None,
+    channel: int | None = None,
 ) -> Iterator[AudioChunk]:
     """Read the audio of a file from time 0 in consecutive chunks.
 
-    All channels are mixed to one channel, unless they cancel each other (see `mien.media.sound`). Gaps in the audio,
-    and the time before audio that starts late, are filled with silence. Therefore, the sample with index k of the whole
-    stream always has the time ``k / rate_hz``.
+    All channels are mixed to one channel, unless `channel` is given or `mien.media.sound` chooses one. Gaps in the
+    audio, and the time before audio that starts late, are filled with silence. Therefore, the sample with index k of
+    the whole stream always has the time ``k / rate_hz``.
 
     Args:
         path: Media file.
@@ -148,6 +149,7 @@ def audio_chunks(
         notes: Counter of messages about damaged or missing data. It is updated in place. If it is None, nothing is
             counted.
         track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
+        channel: Index of the only channel to read; None reads what `choose_sound` chooses.
 
     Yields:
         Chunks in time order without gaps or overlaps. Nothing is yielded for a file without audio.
@@ -160,7 +162,7 @@ def audio_chunks(
     _require_positive_number(rate_hz, "rate_hz")
     size = max(1, round(chunk_s * rate_hz))
     counts = notes if notes is not None else Counter()
-    sound = choose_sound(path, track)
+    sound = _sound_of(path, track, channel)
     with open_media(path) as container:
         stream = audio_stream(container, sound.track)
         if stream is None:
@@ -186,7 +188,13 @@ def audio_chunks(
 
 
 def read_audio(
-    path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RATE_HZ, *, track: int | None = None
+    path: Path,
+    start_s: float,
+    end_s: float,
+    rate_hz: int = AUDIO_RATE_HZ,
+    *,
+    track: int | None = None,
+    channel: int | None = None,
 ) -> Samples:
     """Read an interval of the audio of a file. If the file has an index, the audio before the interval is skipped.
 
@@ -196,6 +204,7 @@ def read_audio(
         end_s: End of the interval in seconds.
         rate_hz: Sample rate of the result.
         track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
+        channel: Index of the only channel to read; None reads what `choose_sound` chooses.
 
     Returns:
         Mono samples (sample,), whose number is ``round((end_s - start_s) * rate_hz)``. They are silent where the file
@@ -211,7 +220,7 @@ def read_audio(
         raise UsageError(f"Expected 0 <= start_s <= end_s, but got {start_s} and {end_s}; give a stretch of the file")
     first = round(start_s * rate_hz)
     result = np.zeros(round((end_s - start_s) * rate_hz), dtype=np.float32)
-    sound = choose_sound(path, track)
+    sound = _sound_of(path, track, channel)
     with open_media(path) as container:
         if audio_stream(container, sound.track) is None:
             return result
@@ -298,6 +307,12 @@ def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
     image = frame.reformat(**size, format="rgb24", interpolation="AREA" if scale < 1 else "BILINEAR").to_ndarray()
     quarters = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _sound_of(path: Path, track: int | None, channel: int | None) -> SoundChoice:
+    """Return the chosen sound of a file, with another channel if one is given."""
+    sound = choose_sound(path, track)
+    return sound if channel is None else replace(sound, channel=channel)
 
 
 def _audio_segments(

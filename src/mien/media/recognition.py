@@ -8,14 +8,15 @@ last complete sentence of a window are therefore dropped, and recognised again i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError, MissingExtraError, UsageError
-from mien.media.decode import audio_chunks
+from mien.media.channels import without_other_voice
+from mien.media.decode import AudioChunk, audio_chunks
 from mien.media.languages import UNDETERMINED, LanguageIdentifier, language_name
 from mien.media.passages import PassageRecognizer
 from mien.media.segmentation import sentence_ends
@@ -188,6 +189,7 @@ def recognize(
     *,
     notes: Counter[str] | None = None,
     on_progress: Callable[[float], None] | None = None,
+    channel: int | None = None,
 ) -> Speech:
     """Recognise the speech of a whole file. The required memory does not depend on the duration of the file.
 
@@ -196,6 +198,8 @@ def recognize(
         recognizer: Loaded model with its settings.
         notes: Counter of messages about problems, updated in place. If it is None, nothing is counted.
         on_progress: Function that is called after each window with the number of seconds processed so far.
+        channel: Index of the channel, of two, whose own speech is recognised; None recognises the sound that
+            `mien.media.sound.choose_sound` chooses.
 
     Returns:
         The recognised words with their times, the language, and the duration of the audio.
@@ -206,9 +210,11 @@ def recognize(
     """
     counts: Counter[str] = notes if notes is not None else Counter()
     settings = recognizer.settings
-    detector = SpeechDetector(
-        audio_chunks(path, notes=counts, track=settings.audio_track), settings.speech_threshold, settings.min_silence_s
-    )
+    if channel is None:
+        chunks = audio_chunks(path, notes=counts, track=settings.audio_track)
+    else:
+        chunks = _own_chunks(path, channel, counts, settings.audio_track)
+    detector = SpeechDetector(chunks, settings.speech_threshold, settings.min_silence_s)
     identifier = None if recognizer.multilingual is None else LanguageIdentifier(recognizer.multilingual)
     passage_recognizer = PassageRecognizer(
         partial(recognizer.in_language, notes=counts), recognizer.language, identifier, fixed=bool(settings.language)
@@ -232,11 +238,20 @@ def recognize(
     elif not in_order:
         counts[NO_SPEECH] += 1
         passages = []
-    language = _main_language(passages)
+    language = main_language(passages)
     return Speech(in_order, sentence_ends(in_order), language, detector.end_s, tuple(passages), why)
 
 
-def _main_language(passages: Sequence[Passage]) -> str:
+def _own_chunks(path: Path, channel: int, notes: Counter[str], track: int | None) -> Iterator[AudioChunk]:
+    """Read one channel of two, without the voice of the other one, which is heard in it through crosstalk."""
+    # Damaged data is in both channels, and counted once.
+    own = audio_chunks(path, notes=notes if channel == 0 else None, track=track, channel=channel)
+    other = audio_chunks(path, track=track, channel=1 - channel)
+    for one, two in zip(own, other, strict=True):
+        yield AudioChunk(one.start_s, without_other_voice(one.samples, two.samples))
+
+
+def main_language(passages: Sequence[Passage]) -> str:
     """Return the language that was spoken longest; empty if there are no passages."""
     seconds: dict[str, float] = {}
     for passage in passages:

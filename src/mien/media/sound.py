@@ -1,4 +1,4 @@
-"""Which sound of a recording is heard: the track with speech, and one channel where the channels cancel each other.
+"""Which sound of a recording is heard: the track with speech, and which of its channels, mixed or by themselves.
 
 The choice is made once per file from a few short stretches, so that recognition, features and measurements agree.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.media.audio_frames import frame_channels
+from mien.media.channels import RATE_HZ, speaking_channels, speech_hops
 from mien.media.container import (
     audio_stream,
     audio_streams,
@@ -36,12 +37,13 @@ CANCELLED = 0.25
 # Another track is taken if the first one has at most this share of speech, and the other one at least three times it.
 LITTLE_SPEECH = 0.1
 MUCH_MORE = 3.0
-SPEECH_RATE_HZ = 16_000
-SPEECH_THRESHOLD = 0.5
+# Two channels are compared in more stretches, because each of two persons must be heard in them.
+N_COMPARED = 8
 # beginnings of the messages about a choice
 TRACK_HEARD = "sound track "
 CHANNELS_CANCEL = "the channels cancel each other"
 POSITIONS_UNKNOWN = "positions of the channels are not known"
+ONE_SPEAKS = "only channel "
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ class SoundChoice:
     Attributes:
         track: Index among the sound tracks of the file.
         channel: Index of the channel that is heard alone; None: all channels are mixed.
+        is_conversation: Whether the track has two channels with different speech, see `mien.media.channels`.
         notes: Messages that tell what was chosen; empty if there was no choice.
     """
 
     track: int = 0
     channel: int | None = None
+    is_conversation: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -110,7 +114,7 @@ def _choose_sound(path: Path, track: int | None, _version: tuple[int, int] | Non
     if not tracks:
         return SoundChoice()
     if len(tracks) == 1:
-        return _with_channel(path, SoundChoice())
+        return _with_speakers(path, _with_channel(path, SoundChoice()))
     choices = [SoundChoice(number) for number in range(len(tracks))]
     if track is not None:
         chosen, why = _with_channel(path, choices[track - 1]), "--audio-track"
@@ -121,6 +125,7 @@ def _choose_sound(path: Path, track: int | None, _version: tuple[int, int] | Non
         best = max(range(len(shares)), key=lambda number: (shares[number], number == first))
         is_better = shares[first] <= LITTLE_SPEECH and shares[best] >= max(MUCH_MORE * shares[first], LITTLE_SPEECH)
         chosen, why = (choices[best], "most speech") if is_better else (choices[first], "the one that players take")
+    chosen = _with_speakers(path, chosen)
     taken = tracks[chosen.track]
     note = f"{TRACK_HEARD}{taken.number} of {len(tracks)} is heard ({taken}; {why}); for another one: --audio-track"
     return replace(chosen, notes=(note, *chosen.notes))
@@ -164,42 +169,61 @@ def _with_channel(path: Path, choice: SoundChoice) -> SoundChoice:
     return replace(choice, channel=loudest, notes=(note,))
 
 
+def _with_speakers(path: Path, choice: SoundChoice) -> SoundChoice:
+    """Return the choice after a comparison of two channels: of one with speech, or of both as a conversation."""
+    if choice.channel is not None:
+        return choice
+    stretches = []
+    for channels, rate_hz in _stretches(path, choice.track, N_COMPARED):
+        if len(channels) != 2:
+            return choice
+        stretches.append(np.stack([_resampled(channel, rate_hz) for channel in channels]))
+    try:
+        speaking = speaking_channels(stretches) if stretches else ()
+    except ImportError:  # speech cannot be detected
+        return choice
+    if len(speaking) == 2:
+        return replace(choice, is_conversation=True)
+    if not speaking:
+        return choice
+    note = f"{ONE_SPEAKS}{speaking[0] + 1} of 2 holds speech: it is heard without the sound of the other one"
+    return replace(choice, channel=speaking[0], notes=(note,))
+
+
 def _speech_share(path: Path, choice: SoundChoice) -> float:
     """Return the share of the stretches of a track in which somebody speaks; 0 if speech cannot be detected."""
-    try:
-        from faster_whisper.vad import get_vad_model
-    except ImportError:
-        return 0.0
-    network = get_vad_model()
     shares = []
     for channels, rate_hz in _stretches(path, choice.track):
         mono = channels[choice.channel] if choice.channel is not None else channels.mean(axis=0)
         samples = _resampled(mono, rate_hz)
-        hop = 512
-        samples = np.pad(samples, (0, -samples.size % hop)).astype(np.float32)
-        if samples.size:
-            shares.append(float((network(samples).ravel() >= SPEECH_THRESHOLD).mean()))
+        try:
+            shares += [float(speech_hops(samples).mean())] if samples.size else []
+        except ImportError:
+            return 0.0
     return float(np.mean(shares)) if shares else 0.0
 
 
 def _resampled(samples: FloatArray, rate_hz: int) -> FloatArray:
-    """Return mono samples at `SPEECH_RATE_HZ`, linearly interpolated, which suffices to tell speech."""
-    n = round(samples.size * SPEECH_RATE_HZ / rate_hz)
-    places = np.arange(n) * rate_hz / SPEECH_RATE_HZ
+    """Return mono samples at `RATE_HZ`, linearly interpolated, which suffices to tell speech."""
+    n = round(samples.size * RATE_HZ / rate_hz)
+    places = np.arange(n) * rate_hz / RATE_HZ
     result: FloatArray = np.interp(places, np.arange(samples.size), samples).astype(np.float32)
     return result
 
 
-def _stretches(path: Path, track: int) -> Iterator[tuple[FloatArray, int]]:
-    """Yield the samples (channel, sample) and the rate in Hz of short stretches of a track, spread over the file."""
+def _stretches(path: Path, track: int, n_stretches: int = N_STRETCHES) -> Iterator[tuple[FloatArray, int]]:
+    """Yield the samples (channel, sample) and the rate in Hz of short stretches of a track, spread over the file.
+
+    A file that is hardly longer than the stretches is one stretch.
+    """
     with open_media(path) as container:
         stream = audio_stream(container, track)
         if stream is None:
             return
         duration_s = header_duration_s(container)
-        long_enough = duration_s > 2 * N_STRETCHES * STRETCH_S
-        starts_s = [duration_s * (0.05 + 0.3 * number) for number in range(N_STRETCHES)] if long_enough else [0.0]
-        length_s = STRETCH_S if long_enough else 2 * N_STRETCHES * STRETCH_S
+        long_enough = duration_s > 2 * n_stretches * STRETCH_S
+        starts_s = list(duration_s * np.linspace(0.05, 0.95, n_stretches)) if long_enough else [0.0]
+        length_s = STRETCH_S if long_enough else 2 * n_stretches * STRETCH_S
         for start_s in starts_s:
             has_index = long_enough and seek_or_stay(container, start_s)
             frames = _frames_of(container, stream, length_s)

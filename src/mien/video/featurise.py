@@ -10,7 +10,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -209,9 +208,12 @@ def featurise(
     if extractors.text is not None:
         _featurise_text(result, extractors.text, words)
     if extractors.acoustic is not None:
-        _featurise_voice(
-            result, partial(read_audio, path, track=audio_track), facts, extractors.acoustic, words, on_voice
-        )
+        channels = {clip.index: clip.channel for clip in clips}
+
+        def read(utterance: Utterance, rate_hz: int) -> FloatArray:
+            return read_audio(path, *_span(utterance), rate_hz, track=audio_track, channel=channels[utterance.index])
+
+        _featurise_voice(result, read, facts, extractors.acoustic, words, on_voice)
     if extractors.visual is not None:
         if seen is None:
             seen = observe_frames(path, extractors.visual)
@@ -274,22 +276,21 @@ def _featurise_text(result: ClipFeatures, extractor: TextExtractor, words: _Word
 
 def _featurise_voice(
     result: ClipFeatures,
-    read: Callable[[float, float, int], FloatArray],  # start and end in seconds, rate in Hz -> mono samples
+    read: Callable[[Utterance, int], FloatArray],  # utterance, rate in Hz -> its mono samples
     facts: MediaFacts,
     extractor: AcousticExtractor,
     words: _Words | None,
     on_voice: Callable[[float], None] | None,
 ) -> None:
     for number, utterance in enumerate(result.video.utterances, start=1):
-        start_s, end_s = _span(utterance)
         spoken = words[utterance.index] if words is not None else None
         silent = np.zeros(0, dtype=np.float32)
-        samples = read(start_s, end_s, extractor.rate_hz) if facts.has_audio else silent
+        samples = read(utterance, extractor.rate_hz) if facts.has_audio else silent
         if spoken is None:
             vector = extractor.utterance_vector(samples) if facts.has_audio else None
         else:
             assert extractor.frames is not None, "Extractors refuses it at this level"
-            mean, rows, present_words = word_then_average(*extractor.frames(samples), start_s, spoken)
+            mean, rows, present_words = word_then_average(*extractor.frames(samples), _span(utterance)[0], spoken)
             vector = mean if present_words.any() else None
         reason = _reason_unmeasurable(facts, utterance, spoken, is_there=facts.has_audio, otherwise=NO_SOUND)
         if vector is None and reason is None:

@@ -127,7 +127,10 @@ def _cue(number: int, utterance: UtteranceAnalysis) -> str:
     start_ms = round(utterance.start_s * 1000)
     end_ms = max(round(utterance.end_s * 1000), start_ms + SHORTEST_CUE_MS)
     lines = [f"u{number}", f"{clock(start_ms)} --> {clock(end_ms)}", _cue_labels(utterance)]
-    return "\n".join(lines + [text for text in [_cue_text(utterance.transcript)] if text])
+    text = _cue_text(utterance.transcript)
+    if text and utterance.speaker is not None:
+        text = f"<v {_cue_text(utterance.speaker)}>{text}"
+    return "\n".join(lines + [text] * bool(text))
 
 
 def _cue_labels(utterance: UtteranceAnalysis) -> str:
