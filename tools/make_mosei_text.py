@@ -4,8 +4,8 @@
 
 The tables are the official folds of CMU-MOSEI with transcripts. A tenth of the training videos is carved out to choose
 epoch, thresholds and seed. The official validation fold is not used for any choice; the scores of the shipped
-checkpoint on it are printed at the end. Five seeds, two at a time, took an hour on two cores with matrix instructions
-(AMX). After an interrupt, repeat the command to continue.
+checkpoint on it are printed at the end. Five seeds, two at a time, take an hour or more on two cores. After an
+interrupt, repeat the command to continue.
 """
 
 from __future__ import annotations

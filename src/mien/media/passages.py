@@ -33,11 +33,11 @@ from mien.schema import TimedWord
 # tiny.en had -0.01 to -0.26, with one exception of -0.88 that was misheard. The same words repeated again and again are
 # doubtful too. Polish and German clips had -0.22 to -1.63, and all above -0.58 repeated themselves.
 DOUBTFUL = -0.3
-# Words with at least this mean log probability count as the main language where the identifier names none, or another
-# one for a part of at most `SHORT_PART_S` seconds. Half an English sentence had a probability of Finnish of 0.62.
+# Words with at least this mean log probability count as the main language where the identifier names another one for a
+# part of at most `SHORT_PART_S` seconds. Half an English sentence had a probability of Finnish of 0.62.
 CERTAIN = -0.2
 SHORT_PART_S = 5.0
-# Without identification, words with a lower mean log probability count as not understood.
+# Where no language is identified, words with a lower mean log probability count as not understood.
 NOT_UNDERSTOOD = -0.55
 # Speech without any word is identified from this length on, because music and noise can also sound like speech.
 WORDLESS_S = 1.0
@@ -127,14 +127,23 @@ class PassageRecognizer:
             return WindowPassage(window, language, self._heard(window, language, audio).words)
         # Part of a sentence can be misidentified and be understood nevertheless.
         heard = self._heard(window, self._main, audio)
+        if language == UNDETERMINED:
+            return self._unless_not_understood(window, heard)
         if not heard.went_in_circles and heard.confidence(window.start_s, window.stop_s) >= CERTAIN:
             return WindowPassage(window, self._main, heard.words)
-        words = [] if language == UNDETERMINED else self._heard(window, language, audio).words
-        return WindowPassage(window, language, words)
+        return WindowPassage(window, language, self._heard(window, language, audio).words)
 
     def _without_identification(self, window: Window, audio: Audio) -> WindowPassage:
         heard = self._heard(window, self._main, audio)
-        if not self._fixed and is_not_understood(heard):
+        return (
+            WindowPassage(window, self._main, heard.words)
+            if self._fixed
+            else self._unless_not_understood(window, heard)
+        )
+
+    def _unless_not_understood(self, window: Window, heard: Heard) -> WindowPassage:
+        """Return words as those of the main language, or nothing if they seem invented."""
+        if is_not_understood(heard):
             return WindowPassage(window, UNDETERMINED, [])
         return WindowPassage(window, self._main, heard.words)
 
