@@ -28,8 +28,9 @@ EXPECTED_LANGUAGE = 0.25
 # Another language is named if it has at least this probability. All clips above it were
 # named correctly.
 NAMED_LANGUAGE = 0.7
-# An unclear piece of speech gets the other language of the same recording if it has at least this probability.
-HEARD_BEFORE = 0.1
+# An unclear piece of speech gets another language of the same recording, or the expected one if its words were
+# understood, if that language has at least this probability.
+POSSIBLE_LANGUAGE = 0.1
 # The model answers with one of these for speech that is unclear to it, so that they are never named. Latin had 0.62 to
 # 0.93 for a Polish clip and the synthetic Czech, Greek and Romanian voices; the others were second in English clips.
 NEVER_NAMED = frozenset({"cy", "haw", "jw", "la", "nn"})
@@ -161,4 +162,4 @@ def decide_language(probabilities: Mapping[str, float], expected: str, heard_bef
     top = max(probabilities, key=lambda code: probabilities[code])
     if probabilities[top] >= NAMED_LANGUAGE and top not in NEVER_NAMED:
         return top
-    return heard_before if probabilities.get(heard_before, 0.0) >= HEARD_BEFORE else UNDETERMINED
+    return heard_before if probabilities.get(heard_before, 0.0) >= POSSIBLE_LANGUAGE else UNDETERMINED

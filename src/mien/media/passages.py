@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mien.media.languages import (
     MAX_IDENTIFIED_S,
     MAX_NAMED_S,
+    POSSIBLE_LANGUAGE,
     UNDETERMINED,
     LanguageIdentifier,
     SpeechPiece,
@@ -33,11 +34,12 @@ from mien.schema import TimedWord
 # tiny.en had -0.01 to -0.26, with one exception of -0.88 that was misheard. The same words repeated again and again are
 # doubtful too. Polish and German clips had -0.22 to -1.63, and all above -0.58 repeated themselves.
 DOUBTFUL = -0.3
-# Words with at least this mean log probability count as the main language where the identifier names another one for a
-# part of at most `SHORT_PART_S` seconds. Half an English sentence had a probability of Finnish of 0.62.
+# Words with at least this mean log probability count as the main language where the identifier names none, or another
+# one for a part of at most `SHORT_PART_S` seconds. Half an English sentence had a probability of Finnish of 0.62.
 CERTAIN = -0.2
 SHORT_PART_S = 5.0
-# Where no language is identified, words with a lower mean log probability count as not understood.
+# Without identification, and where the identifier names no language but finds the main one possible, words with a lower
+# mean log probability count as not understood.
 NOT_UNDERSTOOD = -0.55
 # Speech without any word is identified from this length on, because music and noise can also sound like speech.
 WORDLESS_S = 1.0
@@ -117,20 +119,23 @@ class PassageRecognizer:
             if all(decide_language(probabilities.of(piece), self._main) == self._main for piece in doubtful):
                 return [WindowPassage(window, self._main, heard.words)]
         parts = _parts(window, pieces, self._languages(pieces, probabilities))
-        passages = [self._recognize_part(part, language, audio) for part, language in parts]
+        passages = [self._recognize_part(part, language, audio, probabilities) for part, language in parts]
         self._other_heard = any(passage.language != self._main for passage in passages)
         return passages
 
-    def _recognize_part(self, window: Window, language: str, audio: Audio) -> WindowPassage:
+    def _recognize_part(self, window: Window, language: str, audio: Audio, probabilities: _Identified) -> WindowPassage:
         is_short = window.speech_end_s - window.start_s < SHORT_PART_S
         if language == self._main or not (is_short or language == UNDETERMINED):
             return WindowPassage(window, language, self._heard(window, language, audio).words)
         # Part of a sentence can be misidentified and be understood nevertheless.
         heard = self._heard(window, self._main, audio)
-        if language == UNDETERMINED:
-            return self._unless_not_understood(window, heard)
         if not heard.went_in_circles and heard.confidence(window.start_s, window.stop_s) >= CERTAIN:
             return WindowPassage(window, self._main, heard.words)
+        if language == UNDETERMINED:
+            whole = SpeechPiece(window.start_s, window.speech_end_s)
+            if probabilities.of(whole).get(self._main, 0.0) >= POSSIBLE_LANGUAGE:
+                return self._unless_not_understood(window, heard)
+            return WindowPassage(window, UNDETERMINED, [])
         return WindowPassage(window, language, self._heard(window, language, audio).words)
 
     def _without_identification(self, window: Window, audio: Audio) -> WindowPassage:

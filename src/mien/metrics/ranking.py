@@ -27,7 +27,7 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
     target, probability = np.asarray(target, dtype=bool), np.asarray(probability)
     if not target.any() or target.all():
         return float("nan")
-    _require_finite(probability)
+    _require_finite_predictions(probability)
     positives, negatives = probability[target], np.sort(probability[~target])
     # of each positive case: the negative ones below it, and those below or equal
     below = np.searchsorted(negatives, positives, side="left")
@@ -80,11 +80,11 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
         )
     labelled = ~np.isnan(target)
     target, prediction = target[labelled], prediction[labelled]
-    _require_finite(prediction)
+    _require_finite_predictions(prediction)
     return target, prediction
 
 
-def _require_finite(prediction: FloatArray) -> None:
+def _require_finite_predictions(prediction: FloatArray) -> None:
     """Raise DataError if the prediction for a labelled utterance is not finite."""
     if not np.isfinite(prediction).all():
         raise DataError(

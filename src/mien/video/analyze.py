@@ -35,7 +35,7 @@ from mien.task_kinds import VOTED
 from mien.tasks import spaces_of
 from mien.video.analysis import Analysis, UtteranceAnalysis, VideoFacts
 from mien.video.answers import answers_of_row, label_thresholds, model_facts, outputs_of_row, probability_changes
-from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
+from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise, require_extractors
 from mien.video.inputs import find_recordings, require_readable_subtitles
 from mien.video.languages import withhold_unknown_languages
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
@@ -96,6 +96,7 @@ def analyze(
     """
     request = request or AnalyzeRequest()
     run = find_run(request.model)
+    require_extractors(run.spaces)
     recordings = find_recordings(videos)
     if request.subtitles is not None:
         require_readable_subtitles(request.subtitles, n_recordings=len(recordings.names) + len(recordings.failed))

@@ -16,7 +16,12 @@ import numpy as np
 
 from mien.errors import FeatureSpaceError, UnknownNameError, UsageError
 from mien.features.acoustic.base import AcousticExtractor, word_then_average
-from mien.features.extractors import load_acoustic_extractor, load_text_extractor, load_visual_extractor
+from mien.features.extractors import (
+    EXTRACTORS,
+    load_acoustic_extractor,
+    load_text_extractor,
+    load_visual_extractor,
+)
 from mien.features.text.base import TextExtractor, describe_words
 from mien.features.text.transcript import TRANSCRIPT, load_transcript
 from mien.features.visual.base import FaceObservation, VisualExtractor, average_words, frame_matrix, pool, pool_words
@@ -134,6 +139,21 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
     )
 
 
+def require_extractors(spaces: Mapping[Modality, FeatureSpace]) -> None:
+    """Check by name that the feature spaces of a model have extractors. Nothing is loaded.
+
+    Raises FeatureSpaceError if a space has no extractor for raw video.
+    """
+    for modality, space in spaces.items():
+        name = space.name.partition(":")[0]
+        if name != TRANSCRIPT and name not in EXTRACTORS[modality]:
+            known = ", ".join(sorted(each.name for each in spaces.values()))
+            raise FeatureSpaceError(
+                f"Expected a model of features that can be made from raw video, but got one of {known}: "
+                f"{UnknownNameError(f'{modality.value} extractor', name, EXTRACTORS[modality])}"
+            )
+
+
 def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
     """Load the extractors that produce the feature spaces of a model.
 
@@ -142,16 +162,10 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
     Raises FeatureSpaceError if a space has no extractor for raw video, or if the installed extractor produces a
     different space.
     """
-    text = spaces.get(Modality.TEXT)
-    needs_transcripts = text is not None and text.name == TRANSCRIPT
-    try:
-        extractors = load_extractors({m: s.name for m, s in spaces.items() if not (s is text and needs_transcripts)})
-    except UnknownNameError as error:
-        known = ", ".join(sorted(space.name for space in spaces.values()))
-        raise FeatureSpaceError(
-            f"Expected a model of features that can be made from raw video, but got one of {known}: {error}"
-        ) from error
-    if needs_transcripts:
+    require_extractors(spaces)
+    names = {modality: space.name for modality, space in spaces.items() if space.name != TRANSCRIPT}
+    extractors = load_extractors(names)
+    if len(names) < len(spaces):
         extractors = dataclasses.replace(extractors, text=load_transcript())
     # Choose the level at which more feature spaces match. The `level` of the spaces cannot decide: an imported Dataset
     # may have word vectors although its utterance vectors are not their mean.
