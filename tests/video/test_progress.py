@@ -43,7 +43,7 @@ def test_prediction_may_run_while_faces_are_still_measured(meter, shown):
 def test_a_measured_recording_that_waits_for_the_model_says_so(meter, shown):
     meter.measure(Path("a.mp4"), LISTEN, 1.0)
     meter.measure(Path("a.mp4"), WATCH, 1.0)
-    assert str(shown[-1]) == "a.mp4 (1 of 2): loading the models"
+    assert str(shown[-1]) == "a.mp4 (1 of 2): listening 100 %, watching 100 %, loading the models"
 
 
 def test_the_next_recording_is_counted_before_it_is_shown(meter, shown):

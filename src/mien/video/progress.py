@@ -191,6 +191,6 @@ class ProgressMeter:
         if reached is None:
             # what predicts may still be loaded when a short recording has been measured
             waiting = bool(shares) and all(share == 1.0 for share in shown.values())
-            return {Stage.LOADING: None} if waiting else shown
+            return shown | {Stage.LOADING: None} if waiting else shown
         # a model of words predicts while the faces are still measured for the report
         return {stage: share for stage, share in shown.items() if share is not None and share < 1} | {reached: None}
